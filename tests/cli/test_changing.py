@@ -161,11 +161,43 @@ def test_unknown_field_lists_the_fields(change: Change) -> None:
     )
 
 
-def test_nothing_to_change(change: Change, path: Path) -> None:
-    """A retired model stays so."""
-    change("retire", "acme-chat-1")
+@pytest.mark.parametrize("name", ["new.json", "new.yaml"])
+def test_nothing_to_change(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that changes no value writes nothing, and says so. In JSON, 1 and true are different values."""
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    path.write_text(
+        '[{"model_id": "m", "name": "N", "version": "1", "risk_tier": "low", "owner": "team",\n'
+        '  "purpose": "test", "metadata": {"seats": [1, 2]}}]\n'
+    )
+    seats = [*NEW, "--metadata", "seats:=[1, 2]", "--actor", "ci"]
+    deprecation = ["deprecate", "m", "--reason", "old"]
+
+    def run(*arguments: str) -> bool:
+        before = path.read_bytes()
+        printed = run_here(capsys, *arguments, "--file", path)
+        assert (printed.code, printed.err) == (0, "")
+        has_changed = path.read_bytes() != before
+        line = f"{path}: m is as it should be; nothing changed\n"
+        assert (printed.out == line) is not has_changed
+        return has_changed
+
+    assert not run("register", "m", *seats)
+    assert not run("register", "m", *seats, "--replace")
+    assert not run("set", "m", "contact=", "owner=team", "metadata.seats:=[1,2]")
+    assert run("set", "m", "metadata.seats:=[true, 2]")
+    assert read_entry(path, "m")["metadata"]["seats"][0] is True
+    assert run("set", "m", "metadata.seats:=1")
+    assert run("set", "m", "metadata.seats:=true")
+    assert read_entry(path, "m")["metadata"]["seats"] is True
+    assert run(*deprecation)
+    assert not run(*deprecation)
+    assert run(*deprecation[:-1], "older")
+    run_here(capsys, "retire", "m", "--file", path)
     before = path.read_bytes()
-    assert change("retire", "acme-chat-1").code == 2
+    assert run_here(capsys, "retire", "m", "--file", path).code == 2
     assert path.read_bytes() == before
 
 

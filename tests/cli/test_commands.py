@@ -236,6 +236,31 @@ def test_installation_of_completion_for_a_named_shell(tmp_path: Path) -> None:
     assert file == tmp_path / ".config" / "fish" / "completions" / "spanforge-models.fish"
 
 
+@pytest.mark.e2e
+def test_completion_that_cannot_be_installed(tmp_path: Path) -> None:
+    """A missing program, a home folder that is none and a shell without a script are one line each, with code 2."""
+    home, shell = tmp_path / "home", tmp_path / "tcsh"
+    home.write_text("")
+    shell.symlink_to("/bin/sh")
+    option, missing = "--install-completion", "is not installed, or its folder is not in PATH"
+    for name, line in (
+        ("pwsh", f"{option}: the program pwsh {missing}\n"),
+        ("powershell", f"{option}: the program powershell {missing}\n"),
+        ("bash", f"{home}"),
+        ("fish", f"{home}"),
+    ):
+        printed = run_process(option, name, folder=tmp_path, HOME=str(home), PATH="")
+        assert (printed.code, printed.out, printed.err.count("\n")) == (2, "", 1)
+        assert printed.err.startswith(f"spanforge-models: {line}")
+    for option in ("--install-completion", "--show-completion"):
+        command = [shell, "-c", f"{shlex.join(command_line(option))}; exit $?"]
+        environment = command_environment(HOME=str(home))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        names = "bash, zsh, fish, powershell, pwsh"
+        line = f"{option}: the current shell is not one of {names}; name one of them, such as {option} bash"
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"spanforge-models: {line}\n")
+
+
 @pytest.mark.slow
 def test_completion(tmp_path: Path) -> None:
     """The shell completes names of commands."""

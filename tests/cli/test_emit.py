@@ -31,6 +31,7 @@ DEPRECATED = describe_model(
     status="deprecated", metadata={"deprecation_reason": "replaced", "deprecation_date": "2026-11-01"}
 )
 REMEDY = ". Remove the cause and run the command again: evidence counts a repeated event once\n"
+REVISION = ("--source-revision", "4f2a9c1")
 CI = (*CI_VARIABLES, "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "CI_COMMIT_TIMESTAMP")
 
 Emit = Callable[..., Printed]
@@ -239,7 +240,7 @@ def test_a_receiver_that_refuses(  # noqa: PLR0913 - pytest's arguments
 ) -> None:
     """If a receiver does not accept all events, the exit code is 2, and one line has the reason and what to do."""
     http_receiver.status, http_receiver.kind, http_receiver.body = status, kind, body
-    printed = emit(**http_receiver.settings)
+    printed = emit(*REVISION, **http_receiver.settings)
     assert printed.code == 2
     last = printed.err.splitlines(keepends=True)[-1]
     assert reason in last
@@ -263,12 +264,17 @@ def test_many_events_of_which_a_batch_is_refused(http_receiver: Receiver, emit: 
 
 
 def test_a_receiver_that_rejects_over_grpc(emit: Emit) -> None:
-    """What a gRPC receiver rejects is not lost either."""
+    """What a gRPC receiver rejects is not lost either. Without a revision, the line has the time for a repeat."""
     with receiving_grpc() as receiver:
         receiver.rejected = 1
         printed = emit(**receiver.settings)
+        time = printed.err.splitlines()[2].split()[1]
+        again = emit("--at", time, **receiver.settings)
+        times = [span.events[0].time_unix_nano for span in receiver.spans]
+    assert (times[:2], again.err.splitlines()[-1]) == (times[2:], printed.err.splitlines()[-1])
     reason = "1 of 2 events were sent as spans: the receiver rejected 1 of them: no room"
-    assert printed.err.splitlines(keepends=True)[-1] == f"spanforge-models: {reason}{REMEDY}"
+    remedy = REMEDY.replace("again: evidence", f"again with --at {time}: evidence then")
+    assert printed.err.splitlines(keepends=True)[-1] == f"spanforge-models: {reason}{remedy}"
     assert printed.code == 2
 
 
@@ -279,7 +285,10 @@ def test_a_receiver_that_is_down(protocol: str, emit: Emit) -> None:
         port = free.getsockname()[1]
     endpoint = f"http://127.0.0.1:{port}"
     printed = emit(
-        OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_TIMEOUT="1", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint
+        *REVISION,
+        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
     )
     last = printed.err.splitlines(keepends=True)[-1]
     assert (printed.code, last.count("0 of 2 events were sent as spans: ")) == (2, 1)
@@ -321,7 +330,7 @@ WRONG: list[tuple[dict[str, str], str]] = [
 @pytest.mark.parametrize(("settings", "line"), WRONG, ids=range(len(WRONG)))
 def test_wrong_settings(emit: Emit, settings: dict[str, str], line: str) -> None:
     """The last line says which setting keeps the events from being sent."""
-    printed = emit(**settings)
+    printed = emit(*REVISION, **settings)
     assert printed.code == 2
     assert printed.err.splitlines()[-1] == f"spanforge-models: {line}"
 

@@ -370,6 +370,7 @@ def test_hostile_names(tmp_path: Path, capsys: pytest.CaptureFixture[str], names
         ("csv", 'model_id\n"' + "a" * 200_000, "is no table: field larger than field limit"),
         ("csv", "", "must be a table whose first line has the column model_id"),
         ("csv --owner-from tem", "model_id,team\na,b\n", "no model has 'tem'; the keys are 'model_id', 'team'"),
+        ("csv --owner-from tem", "model_id\na\n", "no model has 'tem'; the key is 'model_id'"),
         ("csv --output models.json", "model_id\na\n", "its name must end in .yaml or .yml"),
     ],
 )

@@ -106,6 +106,7 @@ def test_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["list", "--tier", "nope"], "--tier must be one of low, medium, high, critical; got 'nope'"),
         (["list", "--columns", ",".join(COLUMN_NAMES)], f"{len(COLUMN_NAMES)} columns do not fit in a line; choose at"),
         (["show", "acme-chat-3"], "model 'acme-chat-3' is not registered; the nearest ids are 'acme-chat-2', 'acme"),
+        (["show", "acme-embed-2"], "model 'acme-embed-2' is not registered; the nearest id is 'acme-embed-1'; `span"),
         (["show", "zzz"], "model 'zzz' is not registered; no id is like it; `spanforge-models resolve` explains why"),
     ],
 )

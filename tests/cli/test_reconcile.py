@@ -264,6 +264,43 @@ def test_each_kind(case: Case) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("match", "note"),
+    [
+        ("forms", ("'one' matches the name, but not for the provider of the calls", "")),
+        (
+            "exact",
+            (
+                "'one' matches the name, but not for the provider of the calls",
+                "'acme-chat' matches a form of the name, but the setting match is exact",
+            ),
+        ),
+    ],
+)
+def test_reasons_of_names_that_nearly_match(
+    case: Case, match: str, note: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is true for the calls, whose provider may decide, also if forms do not match."""
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_MATCH", match)
+    entries = (
+        make_entry("one", metadata={"provider": "openai"}),
+        make_entry("acme-chat"),
+        make_entry("wide", metadata={"aliases": ["both"]}),
+        *(make_entry(f"tied-{n}", metadata={"aliases": ["both", "x"], "provider": "openai"}) for n in (1, 2)),
+    )
+    spans = [
+        case.otlp.span(name, gen_ai__provider__name=provider)
+        for name, provider in (("one", "cohere"), ("ACME-chat", "cohere"), ("both", "openai"), ("x", "cohere"))
+    ]
+    case.write(case.otlp.line(*spans), entries=entries)
+    notes = {row["name"]: row["note"] for row in case.read()["findings"] if row["kind"] == "unregistered"}
+    assert (notes.pop("one"), notes.pop("ACME-chat", "")) == note
+    assert notes == {
+        "both": "'tied-1', 'tied-2' match equally well",
+        "x": "'tied-1', 'tied-2' match equally well, or are limited to other providers",
+    }
+
+
 def test_sources_and_period(case: Case) -> None:
     """A folder means all files in it, whatever their layout; copies count once; the period is all times by default."""
     otlp = case.otlp

@@ -33,5 +33,5 @@ def test_a_schema_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     assert printed == Printed(2, "", line)
     printed = run_here(capsys, "schema", "modles")
     assert printed == Printed(
-        2, "", f"spanforge-models: there is no schema modles; there are {', '.join(list_schemas())}\n"
+        2, "", f"spanforge-models: there is no schema modles; the schemas are {', '.join(list_schemas())}\n"
     )

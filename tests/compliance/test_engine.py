@@ -138,9 +138,9 @@ def test_model_that_nobody_registered_and_called_is_an_error(
     engine = case.engine(make_entry("acme-chat-1"), make_entry("other"), match="exact")
     with pytest.raises(InvalidEntryError) as caught:
         case.package(engine, "ACME-chat-2", **options)
-    nearest = "'acme-chat-1'" if telemetry == [] else "'acme-chat-9', 'acme-chat-1'"
+    nearest = "name is 'acme-chat-1'" if telemetry == [] else "names are 'acme-chat-9', 'acme-chat-1'"
     reason = "model_id 'ACME-chat-2' is not registered, and no call of the period counts under it"
-    assert str(caught.value) == f"{reason}; the nearest names are {nearest}"
+    assert str(caught.value) == f"{reason}; the nearest {nearest}"
     with pytest.raises(InvalidEntryError, match=r"no call of the period counts under it$"):
         case.package(engine, "x", **options)
 

@@ -43,13 +43,13 @@ clauses:
 """
 FAULTS = [
     "line 1, column 5, field 'id': is soc2, the id of a framework of the library; choose another id",
-    "line 3, column 1: has the unknown field 'editon'; the nearest is edition",
+    "line 3, column 1: has the unknown field 'editon'; the nearest field is edition",
     "line 1, column 1: has no edition; add it: the words that follow the title: an edition, a year, an amendment",
     "line 5, column 10, field 'checked': must be one of official, secondary; got 'perhaps'",
     "line 8, column 12, field 'clauses[0].title': must be text that is not blank, of at most 4,096 characters; got ''",
     (
         "line 10, column 14, field 'clauses[0].checks[0]': is the unknown check 'no_calls_after_retirment'; "
-        "the nearest are no_calls_after_retirement, no_calls_past_sunset"
+        "the nearest checks are no_calls_after_retirement, no_calls_past_sunset"
     ),
     "line 10, column 65, field 'clauses[0].checks[1].days': must be a whole number from 1 to 36,525; got 'many'",
     (
@@ -66,8 +66,8 @@ FAULTS = [
         "checks states what is missing"
     ),
     (
-        "line 16, column 5, field 'clauses[2]': has the unknown field 'name'; there are id, title, text, checks, "
-        "not_covered, applies_from, source, checked"
+        "line 16, column 5, field 'clauses[2]': has the unknown field 'name'; the allowed fields are id, title, text, "
+        "checks, not_covered, applies_from, source, checked"
     ),
     "line 16, column 5, field 'clauses[2]': has no id; add it: the number of the clause",
     "line 16, column 5, field 'clauses[2]': has no title; add it: the name of the clause",
@@ -111,7 +111,8 @@ def test_every_fault_of_a_yaml_file_is_reported(tmp_path: Path) -> None:
 def test_every_fault_of_a_json_file_is_reported(tmp_path: Path) -> None:
     """Faults in JSON have the same places and words; a key that occurs twice is one."""
     path = tmp_path / "rules.json"
-    text = json.dumps(make_fields(make_clause(checks=["retentoin"], texts=1), id="a b"), indent=1)
+    checks = ["retentoin", {"check": "calls_registered", "days": 1}]
+    text = json.dumps(make_fields(make_clause(checks=checks, texts=1), id="a b"), indent=1)
     path.write_text(text.replace('"title": "House rules"', '"title": "House rules",\n "title": "x"'))
     with pytest.raises(FrameworkFileError) as caught:
         load_framework(path)
@@ -119,14 +120,16 @@ def test_every_fault_of_a_json_file_is_reported(tmp_path: Path) -> None:
     assert places == [
         (None, 4, 2),
         ("id", 2, 8),
-        ("clauses[0]", 19, 4),
+        ("clauses[0]", 23, 4),
         ("clauses[0].checks[0]", 14, 5),
+        ("clauses[0].checks[1]", 17, 6),
     ]
     reasons = [fault.reason for fault in caught.value.faults]
     assert reasons[0] == "has the key 'title' twice; remove one"
     assert reasons[1].startswith("must be 1 to 64 lower-case letters")
-    assert reasons[2].startswith("has the unknown field 'texts'; the nearest is text")
-    assert reasons[3] == "is the unknown check 'retentoin'; the nearest is retention"
+    assert reasons[2].startswith("has the unknown field 'texts'; the nearest field is text")
+    assert reasons[3] == "is the unknown check 'retentoin'; the nearest check is retention"
+    assert reasons[4] == "has the unknown parameter 'days'; the allowed key is check"
 
 
 @pytest.mark.parametrize(

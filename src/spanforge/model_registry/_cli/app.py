@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import subprocess
 import sys
 from typing import Annotated, Any, Final, NoReturn
 
@@ -60,7 +62,8 @@ class _Program(TyperGroup):
         """Parse the options of the top level. A shell may follow the options for completion, as in other programs."""
         option, shell = [*args, "", ""][:2]
         for param in self.params:
-            if option in param.opts and param.name in _COMPLETION and shell[:1] not in {"", "-"}:
+            is_completion = option in param.opts and param.name in _COMPLETION
+            if is_completion and not shell.startswith("-") and not ctx.resilient_parsing:
                 _complete_for(ctx, param, shell)
         try:
             return super().parse_args(ctx, args)
@@ -79,19 +82,48 @@ class _Program(TyperGroup):
         except KeyboardInterrupt:
             _end_with("interrupted", code=_INTERRUPTED)
         except OSError as error:
-            if error.filename is None:
-                _discard_pending_output()
-            if error.errno == errno.EPIPE:
-                raise typer.Exit(1) from None
-            _end_with(f"{error.filename or 'the output'}: {explain_os_error(error)}")
+            _end_with_os_error(error)
         return result
 
 
-def _complete_for(ctx: Any, param: Any, shell: str) -> None:
-    """Print or install the script of a shell. Typer's options take no value, and choose the shell that runs."""
-    if shell not in _SHELLS:
-        _end_with(f"{param.opts[0]}: {quote(shell)} is not one of {', '.join(_SHELLS)}")
-    param.callback(ctx, param, shell)
+def _complete_for(ctx: Any, param: Any, shell: str) -> NoReturn:
+    """Print or install the script of a shell; without a name, that of the shell that runs."""
+    option, shells = param.opts[0], ", ".join(_SHELLS)
+    if shell and shell not in _SHELLS:
+        _end_with(f"{option}: {quote(shell)} is not one of {shells}")
+    try:
+        sys.stdout.write(_run_callback(ctx, param, shell))
+        sys.stdout.flush()
+    except typer.Exit:
+        _end_with(f"{option}: the current shell is not one of {shells}; name one of them, such as {option} bash")
+    except subprocess.CalledProcessError as error:
+        _end_with(f"{option}: the program {error.cmd[0]} ended with exit code {error.returncode}")
+    except UnicodeError as error:
+        _end_with(f"{option}: the shell's start file cannot be read as text: {error}")
+    except RuntimeError:  # from ``Path.home``
+        _end_with(f"{option}: the home folder is unknown: set HOME")
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename in _SHELLS:
+            _end_with(f"{option}: the program {error.filename} is not installed, or its folder is not in PATH")
+        _end_with_os_error(error)
+    raise typer.Exit
+
+
+def _run_callback(ctx: Any, param: Any, shell: str) -> str:
+    """Return the output of typer's function. On success, it exits the program."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        param.callback(ctx, param, shell or True)
+    return output.getvalue()
+
+
+def _end_with_os_error(error: OSError) -> NoReturn:
+    """End with one line about a file, or about the output. If the output's reader has gone, there is no line."""
+    if error.filename is None:
+        _discard_pending_output()
+    if error.errno == errno.EPIPE:
+        raise typer.Exit(1) from None
+    _end_with(f"{error.filename or 'the output'}: {explain_os_error(error)}")
 
 
 def _explain_usage(error: Any) -> NoReturn:

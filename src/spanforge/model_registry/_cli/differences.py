@@ -12,6 +12,7 @@ from spanforge.model_registry._core.names import read_forms
 from spanforge.model_registry._core.operations import find_steps
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.timestamps import to_micros
+from spanforge.model_registry._core.values import make_json_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -97,7 +98,6 @@ class DifferenceKind(NamedTuple):
     applies: Callable[[ModelDifference], bool]
 
 
-_ABSENT: Final = object()
 LIFECYCLE_KIND: Final = "lifecycle"
 NAMES_KIND: Final = "names-moved"
 _FIELD_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -206,7 +206,7 @@ def list_field_changes(before: ModelRegistryEntry | None, after: ModelRegistryEn
     """Yield the fields, but for the id, that differ between two versions of an entry."""
     first, second = _flatten_entry(before), _flatten_entry(after)
     for field in {**second, **first}:
-        if first.get(field, _ABSENT) != second.get(field, _ABSENT):
+        if (field in first) != (field in second) or make_json_key(first[field]) != make_json_key(second[field]):
             yield FieldChange(field, first.get(field), second.get(field))
 
 

@@ -12,6 +12,7 @@ from spanforge.model_registry._cli.text_layout import find_line_start
 from spanforge.model_registry._cli.text_styles import find_json_style, find_yaml_style
 from spanforge.model_registry._core.storage import encode_entries, is_yaml, parse_entries
 from spanforge.model_registry._core.validation import RESERVED
+from spanforge.model_registry._core.values import make_json_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,12 +60,19 @@ def edit_content(name: str, content: bytes, entries: list[ModelRegistryEntry], a
     text = content[len(mark) :].decode(encoding)
     try:
         new = mark + _edit_text(name, text, entries, index, after).encode(encoding)
-        is_as_expected = parse_entries(name, new) == expected
+        is_as_expected = _equals(parse_entries(name, new), expected, after)
     except (SharedValueError, RegistryFileError):
         is_as_expected = False
     if not is_as_expected:
         raise RegistryFileError(name, _BY_HAND, index, after.model_id)
     return new
+
+
+def _equals(entries: list[ModelRegistryEntry], expected: list[ModelRegistryEntry], changed: ModelRegistryEntry) -> bool:
+    """Check whether a file has the entries that are expected, and exactly the values of the changed one."""
+    if entries != expected:
+        return False
+    return make_json_key(entries[expected.index(changed)].to_dict()) == make_json_key(changed.to_dict())
 
 
 def _edit_text(

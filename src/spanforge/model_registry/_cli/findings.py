@@ -30,13 +30,18 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._cli.scanning import Observed
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.matching import Match
+    from spanforge.model_registry._core.names import MatchMode
 
 OTHERS_SHOWN: Final = "(others)"
 """The text for names and services beyond the limit, which are counted together."""
 _NAME_TEXTS: Final = {NO_NAME: "(no name)", OTHERS_NAME: OTHERS_SHOWN}
 _SERVICE_TEXTS: Final = {"": "(no service)", OTHERS_NAME: OTHERS_SHOWN}
+_ANOTHER_PROVIDER: Final = OTHERS_NAME
+"""A provider to which no entry is limited, because no provider has this name."""
 _REFUSED_NOTE: Final = "matches the name, but not for the provider of the calls"
 _FORM_NOTE: Final = "matches a form of the name, but the setting match is exact"
+_OR_REFUSED: Final = ", or are limited to other providers"
 
 
 @dataclass(frozen=True)
@@ -178,28 +183,57 @@ def _write_note(key: UsageKey, name: str, day: str | None) -> str:
 def _list_unregistered_models(usage: UsageTotals, observed: Observed) -> Iterator[Finding]:
     """Yield a finding for each model without an entry, however many spellings it has."""
     index, mode = ModelIndex(observed.request.entries), observed.request.match
-    reason = _FORM_NOTE if mode == "exact" else _REFUSED_NOTE
     by_name = {key.name: each for key, each in usage.by_key.items() if key.kind == UNREGISTERED_KIND}
     named = {name: each.calls for name, each in by_name.items() if name not in _NAME_TEXTS}
     for group in group_model_names(named):
         total = merge_usage(by_name[name] for name in group.names)
-        near, note = _find_near(index, group.names, reason)
+        near, note = _find_near(index, group.names, mode)
         fields = _describe_usage(total) | {"names": {name: named[name] for name in group.names}}
         yield Finding(UNREGISTERED_KIND, None, group.model_id, **fields, near=near, note=note)
     for name in sorted(by_name.keys() & _NAME_TEXTS.keys()):
         yield Finding(UNREGISTERED_KIND, None, _NAME_TEXTS[name], **_describe_usage(by_name[name]))
 
 
-def _find_near(index: ModelIndex, names: Iterable[str], reason: str) -> tuple[tuple[str, ...], str]:
+def _find_near(index: ModelIndex, names: Iterable[str], mode: MatchMode) -> tuple[tuple[str, ...], str]:
     """Return the ids of the entries that nearly match a name, and why they do not match."""
     for name in names:
-        match = index.search(name)
-        if match.ambiguous:
-            return tuple(entry.model_id for entry in match.ambiguous), describe_ambiguous(match.ambiguous)
-        near = match.refused or ((match.entry,) if match.entry is not None else ())
+        near, note = _explain_near(index, name, mode)
         if near:
-            return tuple(entry.model_id for entry in near), f"{quote(near[0].model_id)} {reason}"
+            return tuple(entry.model_id for entry in near), note
     return (), ""
+
+
+def _explain_near(index: ModelIndex, name: str, mode: MatchMode) -> tuple[Sequence[ModelRegistryEntry], str]:
+    """Return the entries that nearly match a name, and why they do not match.
+
+    The providers of the calls are not known. So each provider counts for which the result could differ.
+    """
+    matches = [index.search(name, provider, mode) for provider in _list_deciding_providers(index, name, mode)]
+    tied = _merge_entries(match.ambiguous for match in matches)
+    refused = _merge_entries(match.refused for match in matches)
+    if tied:
+        note = describe_ambiguous(tied)
+        return _merge_entries((tied, refused)), f"{note}{_OR_REFUSED}" if refused else note
+    near, note = refused or _merge_entries(map(_list_match_entries, matches)), _REFUSED_NOTE
+    if not near and mode == "exact":
+        near, note = _list_match_entries(index.search(name)), _FORM_NOTE
+    return near, f"{quote(near[0].model_id)} {note}" if near else ""
+
+
+def _list_deciding_providers(index: ModelIndex, name: str, mode: MatchMode) -> Iterable[str | None]:
+    """Return no provider, one that no entry has, and those to which the entries with this name are limited."""
+    _, rules = index.list_claims(name, mode=mode)
+    limits = (provider for _, claims in rules for claim in claims for provider in claim.providers)
+    return dict.fromkeys((None, _ANOTHER_PROVIDER, *limits))
+
+
+def _list_match_entries(match: Match) -> tuple[ModelRegistryEntry, ...]:
+    return match.ambiguous or match.refused or (() if match.entry is None else (match.entry,))
+
+
+def _merge_entries(groups: Iterable[Iterable[ModelRegistryEntry]]) -> tuple[ModelRegistryEntry, ...]:
+    by_id = {entry.model_id: entry for group in groups for entry in group}
+    return tuple(by_id[model_id] for model_id in sorted(by_id))
 
 
 def _list_never_called(observed: Observed, now: int) -> Iterator[Finding]:

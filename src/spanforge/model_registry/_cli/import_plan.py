@@ -10,6 +10,7 @@ from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
 from spanforge.model_registry._core.names import canonical_provider
+from spanforge.model_registry._core.similar_names import write_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -168,8 +169,8 @@ def take_owners(rows: Iterable[ImportRow], key: str) -> Iterator[ImportRow]:
         entry = row.entry._replace(fields=fields, sources={**row.entry.sources, "owner": f"--owner-from {key}"})
         yield row._replace(entry=entry)
     if not is_known:
-        names = ", ".join(shorten(each, _MAX_LISTED_KEY) for each in list(keys)[:_MAX_LISTED_KEYS])
-        msg = f"--owner-from: no model has {shorten(key)}; " + (
-            f"the keys are {names}" if keys else "there are no keys"
+        names = [shorten(each, _MAX_LISTED_KEY) for each in list(keys)[:_MAX_LISTED_KEYS]]
+        msg = (
+            f"--owner-from: no model has {shorten(key)}; {write_names('key', names) if names else 'there are no keys'}"
         )
         raise UsageError(msg)

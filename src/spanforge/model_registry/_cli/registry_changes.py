@@ -106,9 +106,10 @@ def plan_change(path: str, request: ChangeRequest) -> ChangedFile:
         raise UsageError(_explain_unknown(path, request.model_id, [entry.model_id for entry in entries]))
     registry = ModelRegistry(auto_emit=False)
     replace_file_entries(registry, [before] if before else [])
-    after = request.operate(registry)
-    new = content if after == before else edit_content(path, content, entries, after)
-    return ChangedFile(path, before, after, old, new)
+    change = ChangedFile(path, before, request.operate(registry), old, content)
+    if before is not None and not change.list_changes():
+        return change._replace(after=before)  # without the new record of the history
+    return change._replace(new=edit_content(path, content, entries, change.after))
 
 
 def _is_writable(path: str) -> bool:

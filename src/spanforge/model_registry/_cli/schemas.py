@@ -13,6 +13,7 @@ from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.output_files import ReplacedFileOption, replace_output
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
+from spanforge.model_registry._core.similar_names import write_names
 
 _SCHEMA_FOLDER: Final = os.path.dirname(_package_file)
 _SUFFIX: Final = ".schema.json"
@@ -32,7 +33,7 @@ def print_schema(
     """
     kinds = list_schemas()
     if kind not in kinds:
-        msg = f"there is no schema {escape_controls(kind)}; there are {', '.join(kinds)}"
+        msg = f"there is no schema {escape_controls(kind)}; {write_names('schema', kinds)}"
         raise UsageError(msg)
     with open(os.path.join(_SCHEMA_FOLDER, f"{kind}{_SUFFIX}"), "rb") as file:
         content = file.read()

@@ -22,6 +22,7 @@ from spanforge.model_registry._cli.commands import PROGRAM
 from spanforge.model_registry._cli.exporters import SIGNAL_NAMES, WatchedExporter, keep_messages, open_exporters
 from spanforge.model_registry._cli.terminal import escape_controls
 from spanforge.model_registry._core.emission import emit_events
+from spanforge.model_registry._core.timestamps import format_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ def send_events(events: Sequence[LifecycleEvent], signals: Sequence[EventSignal]
             provider.shutdown()
     for signal, exporters in watched.items():
         for exporter in exporters:
-            _check_sent(signal, exporter, len(events))
+            _check_sent(signal, exporter, events)
 
 
 @contextlib.contextmanager
@@ -96,17 +97,24 @@ def _has_service_name() -> bool:
     return "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
 
 
-def _check_sent(signal: EventSignal, exporter: WatchedExporter, expected: int) -> None:
-    if exporter.accepted == expected:
+def _check_sent(signal: EventSignal, exporter: WatchedExporter, events: Sequence[LifecycleEvent]) -> None:
+    if exporter.accepted == len(events):
         return
     reason = escape_controls(exporter.problem or "OpenTelemetry did not pass them to the exporter")
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         reason = "OTEL_SDK_DISABLED is true"
     msg = (
-        f"{exporter.accepted} of {expected} events were sent as {SIGNAL_NAMES[signal].items}: {reason}. "
-        "Remove the cause and run the command again: evidence counts a repeated event once"
+        f"{exporter.accepted} of {len(events)} events were sent as {SIGNAL_NAMES[signal].items}: {reason}. "
+        f"Remove the cause and run the command again{_describe_repeat(events[0])}"
     )
     raise SendError(msg)
+
+
+def _describe_repeat(first: LifecycleEvent) -> str:
+    """Return the end of the sentence about a repeat. Without a revision, it must state the time of the first event."""
+    if first.source_revision is not None:
+        return ": evidence counts a repeated event once"
+    return f" with --at {format_micros(first.at // 1_000)}: evidence then counts a repeated event once"
 
 
 def _make_tracer_provider(

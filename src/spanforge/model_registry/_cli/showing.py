@@ -30,6 +30,7 @@ from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.similar_names import write_names
 from spanforge.model_registry._core.state import get_index
 from spanforge.model_registry._core.values import quote
 
@@ -75,7 +76,7 @@ def find_entry(index: ModelIndex, name: str) -> ModelRegistryEntry:
     entry = explanation.resolution.entry
     if entry is None:
         near = [quote(each.model_id) for each in list_near_entries(index, explanation)]
-        nearest = f"the nearest ids are {', '.join(near)}" if near else "no id is like it"
+        nearest = write_names("nearest id", near) if near else "no id is like it"
         msg = f"model {quote(name)} is not registered; {nearest}; `{PROGRAM} resolve` explains why"
         raise UsageError(msg)
     rule = explanation.resolution.rule

@@ -11,6 +11,7 @@ from spanforge.model_registry._cli.text_layout import (
     find_line_end,
     find_line_start,
 )
+from spanforge.model_registry._core.values import make_json_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.text_layout import Part, TextMember
     from spanforge.model_registry._cli.text_styles import Style
 
-_NOTHING: Final = object()
 _ALIGNED_COMMENT: Final = re.compile(r" {3,}(?=#)")
 """The spaces before a comment that is aligned with others. One or two spaces are no alignment."""
 
@@ -65,7 +65,7 @@ class TextEdits:
         """
         kept = [key for key in part.members if key not in old or key in new]
         for key in kept:
-            if key in old and new[key] != old[key]:
+            if key in old and make_json_key(new[key]) != make_json_key(old[key]):
                 self._change_value(part, key, old[key], new[key])
         self._remove(part, [key not in kept for key in part.members])
         self._add_members(part, kept, old, new, order)
@@ -73,8 +73,9 @@ class TextEdits:
     def _add_members(
         self, part: Part, kept: list[str], old: Mapping[str, Any], new: Mapping[str, Any], order: Sequence[str]
     ) -> None:
-        added = [key for key in new if key not in part.members and new[key] != old.get(key, _NOTHING)]
-        for key in added:
+        for key in [each for each in new if each not in part.members]:
+            if key in old and make_json_key(new[key]) == make_json_key(old[key]):
+                continue
             if isinstance(new[key], dict) and old.get(key):
                 raise SharedValueError
             before = _find_key_before(key, kept, order)
@@ -127,8 +128,10 @@ class TextEdits:
 
     def _change_list(self, part: Part, old: Sequence[Any], new: Sequence[Any]) -> bool:
         """Remove items and add some at the end; ``False`` if this does not lead to the new list."""
-        kept = [number for number, item in enumerate(old) if item in new]
-        if len(part.items) != len(old) or not kept or [old[number] for number in kept] != new[: len(kept)]:
+        old_keys, new_keys = [*map(make_json_key, old)], [*map(make_json_key, new)]
+        known = frozenset(new_keys)
+        kept = [number for number, key in enumerate(old_keys) if key in known]
+        if len(part.items) != len(old) or not kept or [old_keys[number] for number in kept] != new_keys[: len(kept)]:
             return False
         self._remove(part, [number not in kept for number in range(len(old))])
         last = part.items[kept[-1]]

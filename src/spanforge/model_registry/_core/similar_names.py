@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core.errors import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MAX_COMPARED_NAMES: Final = 5_000
 """The limit of known names to compare. These take a tenth of a second."""
@@ -30,6 +30,11 @@ def find_similar_names(name: str, known: Iterable[str], number: int = 1, likenes
     """
     compared = islice(known, MAX_COMPARED_NAMES)
     return difflib.get_close_matches(name[:MAX_COMPARED_LENGTH], compared, number, likeness)
+
+
+def write_names(noun: str, names: Sequence[str]) -> str:
+    """Return the end of the sentence that lists names, such as ``the allowed fields are id, title``."""
+    return f"the {noun} is {names[0]}" if len(names) == 1 else f"the {noun}s are {', '.join(names)}"
 
 
 def suggest_name(name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
@@ -90,6 +91,11 @@ for _container, _names in ((FrozenDict, _DICT_CHANGES), (FrozenList, _LIST_CHANG
         setattr(_container, _name, _refuse)
 
 EMPTY: Final = Metadata()
+
+
+def make_json_key(value: Any) -> str:
+    """Return a text that is the same for values that are the same in JSON, where 1, 1.0 and true differ."""
+    return json.dumps(value, sort_keys=True)
 
 
 def quote(name: str) -> str:

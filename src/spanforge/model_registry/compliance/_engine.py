@@ -14,6 +14,7 @@ from spanforge.model_registry._core.errors import InvalidValueError, TelemetryEr
 from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.settings import CALENDAR, MATCH
+from spanforge.model_registry._core.similar_names import write_names
 from spanforge.model_registry._core.values import check_text, quote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
@@ -226,7 +227,7 @@ def _check_known(request: EvidenceRequest, totals: CallTotals) -> None:
     if name is None or is_known:
         return
     nearest = list_nearest([*(entry.model_id for entry in request.scan.entries), *totals.unregistered], name)
-    hint = f"; the nearest names are {', '.join(map(quote, nearest))}" if nearest else ""
+    hint = f"; {write_names('nearest name', [*map(quote, nearest)])}" if nearest else ""
     problem = f"{quote(name)} is not registered, and no call of the period counts under it{hint}"
     raise InvalidValueError("model_id", name, problem)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from spanforge.model_registry._core.announcements import check_day
 from spanforge.model_registry._core.errors import InvalidValueError, describe_type, shorten
-from spanforge.model_registry._core.similar_names import find_similar_names
+from spanforge.model_registry._core.similar_names import find_similar_names, write_names
 from spanforge.model_registry._core.values import MAX_NAME, NO_SPACE_RULE, check_text
 from spanforge.model_registry.compliance._attestation_parts import FRAMEWORK_ID_PATTERN, Checked
 from spanforge.model_registry.compliance._frameworks.fields import (
@@ -81,7 +81,9 @@ def _find_mapping_faults(
         return
     for key in value:
         if key not in fields:
-            yield FrameworkFault(path, f"has the unknown field {shorten(key)}{_suggest_names(key, fields)}", key)
+            yield FrameworkFault(
+                path, f"has the unknown field {shorten(key)}{_suggest_names(key, fields, 'field')}", key
+            )
     for field, row in fields.items():
         item = value.get(field)
         if item is not None:
@@ -90,12 +92,11 @@ def _find_mapping_faults(
             yield FrameworkFault(path, f"has no {field}; add it: {row.note.replace('`', '')}")
 
 
-def _suggest_names(name: Any, names: Iterable[str]) -> str:
+def _suggest_names(name: Any, names: Iterable[str], noun: str) -> str:
     """Return the end of a sentence about an unknown name: the nearest ones, or else all."""
     known = list(names)
     nearest = find_similar_names(name, known, _MAX_SUGGESTED) if isinstance(name, str) else []
-    verb = "is" if len(nearest) == 1 else "are"
-    return f"; the nearest {verb} {', '.join(nearest)}" if nearest else f"; there are {', '.join(known)}"
+    return f"; {write_names(f'nearest {noun}', nearest) if nearest else write_names(f'allowed {noun}', known)}"
 
 
 def _find_id_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
@@ -175,12 +176,14 @@ def _find_use_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
         yield FrameworkFault(path, f"must be the name of a check, or a mapping with it; got {shorten(value)}")
         return
     if name not in PARAMETERS:
-        yield FrameworkFault(path, f"is the unknown check {shorten(name)}{_suggest_names(name, PARAMETERS)}")
+        yield FrameworkFault(path, f"is the unknown check {shorten(name)}{_suggest_names(name, PARAMETERS, 'check')}")
         return
     known = [*CHECK_FIELDS, *(row.name for row in PARAMETERS[name])]
     for key in given:
         if key not in known:
-            yield FrameworkFault(path, f"has the unknown parameter {shorten(key)}{_suggest_names(key, known)}", key)
+            yield FrameworkFault(
+                path, f"has the unknown parameter {shorten(key)}{_suggest_names(key, known, 'key')}", key
+            )
     for row in PARAMETERS[name]:
         yield from _find_parameter_faults(given.get(row.name), row, path)
 
