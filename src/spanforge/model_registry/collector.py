@@ -25,7 +25,7 @@ from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lookup_source import MAX_KEYS, build_source
 from spanforge.model_registry._core.lookup_statements import KEYS, render_key_statements, render_removal
 from spanforge.model_registry._core.setting_parsers import parse_attribute_choice
-from spanforge.model_registry._core.settings import MATCH, SPAN_ATTRIBUTES, Setting
+from spanforge.model_registry._core.settings import MATCH, SPAN_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,8 +58,8 @@ _PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which are spe
 _MORE_TIES: Final = f" Collector notices only {MAX_TIES} pairs of globs that match a name equally well; there are more"
 _MORE_KEYS: Final = f" source has the first {MAX_KEYS:,} names; the transform processor finds the models of the others"
 _UNSUPPORTED: Final = " Collector cannot express, and does not match: "
-_CHOICE: Final[Setting[tuple[str, ...] | None]] = replace(SPAN_ATTRIBUTES, default=None, parse=parse_attribute_choice)
-"""The setting ``span_attributes`` as the user writes it; ``None``: the default."""
+_CHOICE: Final = replace(SPAN_ATTRIBUTES, default=(), parse=parse_attribute_choice)
+"""The setting ``span_attributes`` as the user writes it; empty for the default."""
 
 
 def render_transform(
@@ -214,8 +214,8 @@ def _make_tables(registry: ModelRegistry, match: MatchMode | None, span_attribut
     # In one order, so that the order of registration changes neither the text nor what the Collector does.
     entries = sorted(registry.list_all(), key=lambda entry: entry.model_id)
     choice = _CHOICE.choose(span_attributes)
-    tables = build_tables(entries, MATCH.choose(match), SPAN_ATTRIBUTES.choose(choice))
-    named = tables.attribute_names & {item.removeprefix("+") for item in choice or ()}
+    tables = build_tables(entries, MATCH.choose(match), SPAN_ATTRIBUTES.choose(choice or None))
+    named = tables.attribute_names & {item.removeprefix("+") for item in choice}
     tables.unset_names = tuple(name for name in UNSET_ATTRIBUTES if name in named)
     return tables
 
