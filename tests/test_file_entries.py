@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +72,15 @@ def test_value_in_two_places(tmp_path: Path, key: str) -> None:
     error = refused(tmp_path / "a.json", write_json(**{key: value, "metadata": {key: other}}))
     assert (error.field, error.line) == (key, 9)
     assert error.reason == f"differs from metadata.{key}; write the value in one place"
-    twice = write_json(reason="a", deprecation_reason="b")
-    assert refused(tmp_path / "a.json", twice).reason == "differs from deprecation_reason; write the value in one place"
+
+
+@pytest.mark.parametrize("metadata", [{"x": 1}, {"deprecation_reason": None}])
+def test_value_under_two_names(tmp_path: Path, metadata: dict[str, Any]) -> None:
+    """The error about a key and the argument for it has both names as they are written, in any order."""
+    for names in itertools.permutations(["reason", "deprecation_reason"]):
+        error = refused(tmp_path / "a.json", write_json(**dict(zip(names, "ab", strict=True)), metadata=metadata))
+        assert error.field == "deprecation_reason"
+        assert error.reason == "differs from reason; write the value in one place"
 
 
 NAMES = "must be a name or glob of 1 to 256 characters with at most 8 stars, without white space around it"

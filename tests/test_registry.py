@@ -110,8 +110,8 @@ def test_invalid_arguments(
     [
         ({"sunset_date": "soon"}, "sunset_date"),
         ({"successor": ""}, "successor"),
-        ({"reason": 5}, "deprecation_reason"),
-        ({"reason": "x" * 5000}, "deprecation_reason"),
+        ({"reason": 5}, "reason"),
+        ({"reason": "x" * 5000}, "reason"),
         ({"actor": " "}, "actor"),
     ],
 )

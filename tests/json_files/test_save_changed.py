@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +77,19 @@ def test_a_file_that_changed_since_it_was_saved(path: Path) -> None:
     path.unlink()
     registry.save(path)
     assert load_registry_from(path).list_all() == registry.list_all()
+
+
+def test_a_file_that_was_only_touched_or_copied(path: Path) -> None:
+    """After a save and after a load, a file with the same content has not changed, whatever its time and inode are."""
+    registry = new_registry()
+    registry.save(path)
+    for number in range(2):
+        os.utime(path, (1, 1))
+        fill(registry, f"touched-{number}").save(path)
+        os.replace(shutil.copyfile(path, path.with_suffix(".copy")), path)
+        fill(registry, f"copied-{number}").save(path)
+        registry = load_registry_from(path)
+        assert len(registry) == 2 * number + 2
 
 
 def test_a_file_that_was_never_loaded(path: Path) -> None:

@@ -47,6 +47,7 @@ def test_mapping(changes: list[dict[str, int]]) -> None:
         assert (list(one), list(one.values()), len(one)) == (list(other), list(other.values()), len(other))
         assert [key in one for key in "abcdefgh"] == [key in other for key in "abcdefgh"]
         assert [one.get(key) for key in "abcdefgh"] == [other.get(key) for key in "abcdefgh"]
+        assert sorted(one.iterate_newest()) == sorted(other.values())
 
 
 @given(st.lists(ENTRIES, max_size=12))

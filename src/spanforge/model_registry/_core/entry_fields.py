@@ -114,14 +114,15 @@ def _check_missing(data: Mapping[str, Any], model_id: str | None) -> None:
 
 
 def _merge_arguments(metadata: Any, arguments: Mapping[str, Any], model_id: str | None) -> Metadata:
-    """Return the metadata with the arguments in it. A value may be in both places if it is the same."""
+    """Return the metadata with the arguments in it. A value may be in several places if it is the same."""
     merged = dict(freeze_metadata(metadata, model_id))
+    places = {key: f"metadata.{key}" for key, value in merged.items() if value is not None}
     for name, value in arguments.items():
         key = ARGUMENTS[name]
         checked = check_argument(key, value, name, model_id)
-        if merged.get(key) not in (None, checked):
-            other = f"metadata.{key}" if key in (metadata or {}) else key
-            raise InvalidValueError(name, value, f"differs from {other}; write the value in one place", model_id)
+        place = places.setdefault(key, name)
+        if place != name and merged[key] != checked:
+            raise InvalidValueError(name, value, f"differs from {place}; write the value in one place", model_id)
         merged[key] = checked
     return check_metadata_size(Metadata(merged), model_id) if merged else EMPTY
 

@@ -59,6 +59,11 @@ class OverlayMap(Mapping[_K, _V]):
         """Return the pairs of key and value, as a new list."""
         return list(self._merge().items())
 
+    def iterate_newest(self) -> Iterator[_V]:
+        """Yield the values, those that were changed or added last first. Unlike ``values``, this copies nothing."""
+        yield from reversed(self.overlay.values())
+        yield from (self.base[key] for key in reversed(self.base) if key not in self.overlay)
+
     def _merge(self) -> dict[_K, _V]:
         if not self.overlay:
             return self.base

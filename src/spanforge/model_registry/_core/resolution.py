@@ -146,9 +146,21 @@ class ModelIndex:
 
     def list_shared_forms(self) -> Iterator[list[str]]:
         """Yield the ids and aliases that have the same form, or that several entries have."""
-        for texts in self._forms.list_groups():
-            if len(texts) > 1 or self._has_several_owners(texts[0]):
-                yield texts
+        yield from filter(self._may_be_shared, self._forms.list_groups())
+
+    def list_shared_forms_of(self, names: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the same lists as ``list_shared_forms``, but only those with one of these ids and aliases."""
+        seen: set[str] = set()
+        for name in names:
+            if name not in seen:
+                texts = self._forms.list_texts_like(name)
+                seen.update(texts)
+                if self._may_be_shared(texts):
+                    yield texts
+
+    def _may_be_shared(self, texts: list[str]) -> bool:
+        """Check whether ids and aliases with the same form may have several owners."""
+        return len(texts) > 1 or self._has_several_owners(texts[0])
 
     def _has_several_owners(self, text: str) -> bool:
         """Check whether several entries have an id or alias. This does not read the entries, which takes longer."""

@@ -21,7 +21,7 @@ from spanforge.model_registry._core.storage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.resolution import ModelIndex
@@ -35,8 +35,8 @@ _MAX_NAMED: Final = 3
 """The limit of models that an error lists; it also has their number."""
 _REMEDY: Final = "load it and repeat your changes, or pass overwrite=True"
 
-SavedFiles = dict[str, "FileVersion"]
-"""The versions of files that a registry has saved, by their paths."""
+SavedFiles = dict[str, "SavedFile"]
+"""The files that a registry has saved, by their paths."""
 
 
 class FileVersion(NamedTuple):
@@ -53,6 +53,18 @@ class FileVersion(NamedTuple):
     inode: int
     size: int
     mtime: int
+
+
+class SavedFile(NamedTuple):
+    """A file that this process wrote.
+
+    Attributes:
+        version: Its version. If the file still has it, the file need not be read.
+        sha256: The SHA-256 of its bytes, in hexadecimal. A file that was only touched or copied still has it.
+    """
+
+    version: FileVersion
+    sha256: str
 
 
 def save_entries(
@@ -74,7 +86,7 @@ def save_entries(
         get_index: The function that returns the index of the entries. It is called when no other process can change the
             file.
         list_sources: The function that returns the files from which the entries were read.
-        saved_files: The versions that the registry saved. The new version is added.
+        saved_files: The files that the registry saved. The file is added.
         overwrite: ``True`` to write even if changes by others are lost.
 
     Raises:
@@ -89,34 +101,47 @@ def save_entries(
         check_saved_names(name, index.name_count)
         entries = index.entries.values()
         old = find_regular_file(target)
-        is_ours = old is None or _make_version(old) == saved_files.get(target)
+        last = saved_files.get(target)
+        is_ours = old is None or (last is not None and _make_version(old) == last.version)
         if not is_ours and not overwrite:
-            _check_unchanged(name, target, entries, list_sources(), was_saved=target in saved_files)
-        status = write_target(name, target, limit_parts(name, encode_parts(entries)))
-        _remember(saved_files, target, status)
+            known = {source.sha256 for source in list_sources() if os.path.realpath(source.path) == target}
+            _check_unchanged(name, target, entries, known if last is None else {*known, last.sha256})
+        digest = hashlib.sha256()
+        status = write_target(name, target, _hash_parts(limit_parts(name, encode_parts(entries)), digest))
+        _remember(saved_files, target, SavedFile(_make_version(status), digest.hexdigest()))
 
 
 def _make_version(status: os.stat_result) -> FileVersion:
     return FileVersion(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _remember(saved_files: SavedFiles, target: str, status: os.stat_result) -> None:
-    """Remember the version of a file, and forget the oldest version of too many."""
+def _hash_parts(parts: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    """Yield the parts of a file, and add each to a digest."""
+    for part in parts:
+        digest.update(part)
+        yield part
+
+
+def _remember(saved_files: SavedFiles, target: str, saved: SavedFile) -> None:
+    """Remember a saved file, and forget the oldest one of too many."""
     saved_files.pop(target, None)
-    saved_files[target] = _make_version(status)
+    saved_files[target] = saved
     while len(saved_files) > MAX_SAVED:
         saved_files.pop(next(iter(saved_files)))
 
 
-def _check_unchanged(
-    name: str, target: str, entries: list[ModelRegistryEntry], sources: Iterable[SourceFile], *, was_saved: bool
-) -> None:
+def _check_unchanged(name: str, target: str, entries: list[ModelRegistryEntry], digests: set[str]) -> None:
     """Raise an error if the file has changes that are not in the entries.
 
     A file that the registry neither loaded nor saved may be replaced if no model and no retirement is lost.
+
+    Args:
+        name: The path for messages.
+        target: The path of the file.
+        entries: The entries to save.
+        digests: The digests of the versions that the registry loaded or saved; empty if it did neither.
     """
     content = read_registry_file(target)[1] or b""
-    digests = {source.sha256 for source in sources if os.path.realpath(source.path) == target}
     if hashlib.sha256(content).hexdigest() in digests:
         return
     try:
@@ -124,7 +149,7 @@ def _check_unchanged(
     except RegistryFileError:
         reason = "is not a valid registry file, so it is not replaced; remove it, or pass overwrite=True"
         raise RegistryFileChangedError(name, reason) from None
-    if was_saved or digests:
+    if digests:
         raise RegistryFileChangedError(name, f"has changed since this registry loaded or saved it{lost}; {_REMEDY}")
     if lost:
         raise RegistryFileChangedError(name, f"was never loaded by this registry{lost}; {_REMEDY}")

@@ -132,8 +132,8 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
 
 
 def check_reserved(values: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
-    """Return values for reserved keys of ``metadata``, checked and frozen."""
-    return {key: _CHECKS_BY_KEY[key](value, key, model_id) for key, value in values.items()}
+    """Return values of arguments for reserved keys of ``metadata``, checked and frozen; errors name the argument."""
+    return {key: check_argument(key, value, RESERVED[key].argument or key, model_id) for key, value in values.items()}
 
 
 def check_argument(key: str, value: Any, argument: str, model_id: str | None = None) -> Any:
