@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from support.name_strategies import ENTRIES
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.name_conflicts import warn_about_entry
 from spanforge.model_registry._core.process import reset_process
+from spanforge.model_registry._core.resolution import ModelIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +38,15 @@ def test_lines_about_names(
     assert registered == loaded
     others, _ = list_lines(caplog, data.draw(st.permutations(entries)), path)
     assert {_MODEL_OF_GLOB.sub("", line) for line in others} == {_MODEL_OF_GLOB.sub("", line) for line in loaded}
+
+
+@given(entries=ENTRIES, data=st.data())
+def test_entry_that_another_thread_has_replaced(entries: list[ModelRegistryEntry], data: st.DataObject) -> None:
+    """The check of a new entry takes an index that lacks it, or has only some of its names."""
+    kept = data.draw(st.lists(st.sampled_from(entries), unique_by=id)) if entries else []
+    index = ModelIndex(ModelRegistryEntry(each.model_id, "N", "1", "low", "t", "p") for each in kept)
+    for entry in entries:
+        warn_about_entry(index, entry)
 
 
 def list_lines(

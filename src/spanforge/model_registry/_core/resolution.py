@@ -149,13 +149,16 @@ class ModelIndex:
         yield from filter(self._may_be_shared, self._forms.list_groups())
 
     def list_shared_forms_of(self, names: Iterable[str]) -> Iterator[list[str]]:
-        """Yield the same lists as ``list_shared_forms``, but only those with one of these ids and aliases."""
+        """Yield the same lists as ``list_shared_forms``, but only those with one of these ids and aliases.
+
+        The index may lack some of them, because another thread may have replaced their entry.
+        """
         seen: set[str] = set()
         for name in names:
             if name not in seen:
                 texts = self._forms.list_texts_like(name)
                 seen.update(texts)
-                if self._may_be_shared(texts):
+                if texts and self._may_be_shared(texts):
                     yield texts
 
     def _may_be_shared(self, texts: list[str]) -> bool:
