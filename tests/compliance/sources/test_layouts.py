@@ -117,9 +117,10 @@ def test_protobuf_of_all_signals(scan: Scan, otlp: Otlp) -> None:
 
 def test_protobuf_without_sizes(scan: Scan, otlp: Otlp) -> None:
     """One request, or several that were appended, are read; the end of a file may be missing."""
-    data = to_proto(request_of(otlp.span("gpt"), otlp.span("x")))
-    assert scan(data).result.spans == 2
-    assert scan(data + data).result.spans == 4
+    for name in ("x", "xy"):  # an even and an odd number of bytes
+        data = to_proto(request_of(otlp.span("gpt"), otlp.span(name)))
+        assert scan(data).result.spans == 2
+        assert scan(data + data).result.spans == 4
     cut = scan(data + data[:-5])
     assert (cut.result.spans, cut.limits) == (2, ["the file ends in the middle of a request, or is damaged"])
     assert scan(gzip.compress(data)).result.spans == 2
