@@ -27,6 +27,9 @@ OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElemen
 LOADED = "() => [...document.images].every((each) => each.complete || each.loading === 'lazy')"
 BROKEN = "() => [...document.images].filter((each) => each.complete && !each.naturalWidth).map((each) => each.src)"
 BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
+HAS_SCHEME = "(scheme) => matchMedia(`(prefers-color-scheme: ${scheme})`).matches"
+HAS_CHANGED = """(before) => getComputedStyle(document.body).backgroundColor !== before
+    && !document.getAnimations().some((each) => each instanceof CSSTransition)"""
 
 
 def main(chromium: str, address: str, query: str, *pages: str) -> int:
@@ -67,7 +70,10 @@ def view(page: Page, name: str, width: str, scheme: Any) -> dict[str, Any]:
     """Return the size, the colour, the missing images and the barriers of a page in a width and a colour scheme."""
     across, down = WIDTHS[width]
     page.set_viewport_size({"width": across, "height": down})
+    before, changes = page.evaluate(BACKGROUND), not page.evaluate(HAS_SCHEME, scheme)
     page.emulate_media(color_scheme=scheme)
+    if changes:  # a script of the page applies the colours a moment later
+        page.wait_for_function(HAS_CHANGED, arg=before)
     page.wait_for_function(LOADED)
     facts = {"overflow": page.evaluate(OVERFLOW), "broken": page.evaluate(BROKEN), "colour": page.evaluate(BACKGROUND)}
     draw(page, f"{name.removesuffix('.html')}-{width}-{scheme}")
