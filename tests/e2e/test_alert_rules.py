@@ -25,11 +25,14 @@ DAY = 24 // HOURS
 END = 190 * DAY
 
 
-def promtool(program: Callable[[str], str], *arguments: str | Path) -> str:
-    """Return the output of promtool, which must succeed."""
+def promtool(program: Callable[[str], str], *arguments: str | Path, tries: int = 1) -> str:
+    """Return the output of promtool, which must succeed in one of some tries."""
     environment = {**os.environ, **LESS_GARBAGE_COLLECTION}
     command = [program("promtool"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    for _ in range(tries):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode == 0:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -178,4 +181,5 @@ def test_each_model_alerts_once_at_each_step(program: Callable[[str], str], tmp_
     }
     file = tmp_path / "dates_test.json"
     file.write_text(json.dumps(content), "utf-8")
-    promtool(program, "test", "rules", file)
+    # Once in about 80 runs, promtool missed one evaluation in the half year. A fault of the rules is there in each run.
+    promtool(program, "test", "rules", file, tries=3)
